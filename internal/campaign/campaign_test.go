@@ -626,7 +626,12 @@ func TestFailuresAreTriedAgain(t *testing.T) {
 			problems[0].Path != "$.error" || !strings.Contains(problems[0].Allowed, "one of Download.Failed ") {
 			t.Errorf("retried after an error that there is not: %v", err)
 		}
-		again.Error, w.unlisted = "Download.Failed", "rg-000001"
+		again.Error, again.Model = "Download.Failed", "M9"
+		if _, err := w.controller().Do(t.Context(), again, "me"); !errors.As(err, &problems) ||
+			problems[0].Path != "$.model" || !strings.Contains(problems[0].Allowed, `["M0" "M1" "M2"]`) {
+			t.Errorf("retried a model that there is not: %v", err)
+		}
+		again.Model, w.unlisted = "", "rg-000001"
 		if out := w.do(again, "me"); out.Devices != 0 || out.Unlisted != 1 || out.Changed {
 			t.Errorf("retried what the index does not show: %+v", out)
 		}

@@ -476,9 +476,14 @@ func (w *Controller) retry(ctx context.Context, r event.CampaignRequest, who str
 	case c.State != Running && c.State != Held:
 		return fmt.Errorf("%w: %s", ErrNothingToDo, c.moment())
 	}
-	if names := w.Errors[c.Request.Operation]; r.Error != "" && len(names) > 0 {
-		if allowed := (errorNames{names}).allowed(string(r.Error)); allowed != "" {
-			return event.Problems{{Path: "$.error", Value: string(r.Error), Allowed: allowed}}
+	if r.Error != "" {
+		if err := c.failsWith(w.Errors, "$.error", r.Error); err != nil {
+			return err
+		}
+	}
+	if r.Model != "" && r.After == "" {
+		if err := modelNamed(ctx, w.Manifest, c.ID, "$.model", r.Model); err != nil {
+			return err
 		}
 	}
 	where := event.Where{State: event.StandFailed, Error: r.Error, Wave: -1, Model: r.Model}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -47,9 +48,61 @@ func (c *Campaign) waveNamed(path, name string) (int, error) {
 	return -1, event.Problems{{Path: path, Value: name, Allowed: fmt.Sprintf("a wave of the campaign: %q", names)}}
 }
 
-// ListDevices is a page of the devices that a request names, which was checked.
-func ListDevices(ctx context.Context, store Store, counts Counts, id event.CampaignID, r event.ListRequest) (Devices,
-	error) {
+// mostModels is how many models are named to who asked for another.
+const mostModels = 20
+
+// modelNamed finds a model; path is where its name was given. Which models there are the plan says.
+func modelNamed(ctx context.Context, manifest Manifest, id event.CampaignID, path, name string) error {
+	b, err := manifest.Document(ctx, id, PlanDocument)
+	if errors.Is(err, ErrNotFound) {
+		return nil // somebody has deleted it: nobody knows
+	}
+	if err != nil {
+		return err
+	}
+	var plan struct{ Models map[string]int }
+	if err := json.Unmarshal(b, &plan); err != nil {
+		return fmt.Errorf("plan of campaign %s: %w", id, err)
+	}
+	if _, ok := plan.Models[name]; ok || len(plan.Models) == 0 {
+		return nil
+	}
+	delete(plan.Models, "") // those of which nobody knows it
+	names, more := slices.Sorted(maps.Keys(plan.Models)), ""
+	if len(names) > mostModels {
+		names, more = names[:mostModels], fmt.Sprintf(" and %d more", len(names)-mostModels)
+	}
+	allowed := fmt.Sprintf("a model of the campaign: %q%s", names, more)
+	if len(names) == 0 {
+		allowed = "nothing: the plan knows no device's model"
+	}
+	return event.Problems{{Path: path, Value: name, Allowed: allowed}}
+}
+
+// failsWith checks the name of an error with which devices of a campaign may have failed; path is where it was given.
+// all are the names with which an operation fails: where they are not known any may be.
+func (c *Campaign) failsWith(all map[event.Operation][]event.ErrorName, path string, name event.ErrorName) error {
+	names := all[c.Request.Operation]
+	if len(names) == 0 && !slices.Contains(noFailures, name) {
+		return nil
+	}
+	if allowed := (errorNames{names}).allowed(string(name)); allowed != "" {
+		return event.Problems{{Path: path, Value: string(name), Allowed: allowed}}
+	}
+	return nil
+}
+
+// Lister lists devices.
+type Lister struct {
+	Store    Store
+	Manifest Manifest
+	Counts   Counts
+	Errors   map[event.Operation][]event.ErrorName // see ControllerPorts
+}
+
+// List is a page of the devices of a campaign that a request names, which was checked. What it asks for and the
+// campaign cannot have is refused: an empty list would say that there is no such device.
+func (l *Lister) List(ctx context.Context, id event.CampaignID, r event.ListRequest) (Devices, error) {
 	fail := func(err error) (Devices, error) {
 		if problems, ok := errors.AsType[event.Problems](err); ok {
 			for i := range problems { // they are told where they stand in the request
@@ -59,9 +112,9 @@ func ListDevices(ctx context.Context, store Store, counts Counts, id event.Campa
 			}
 			return Devices{}, problems
 		}
-		return Devices{}, fmt.Errorf("campaign.ListDevices: %s: %w", id, err)
+		return Devices{}, fmt.Errorf("campaign.List: %s: %w", id, err)
 	}
-	c, err := store.Load(ctx, id)
+	c, err := l.Store.Load(ctx, id)
 	if err != nil {
 		return fail(err)
 	}
@@ -71,7 +124,17 @@ func ListDevices(ctx context.Context, store Store, counts Counts, id event.Campa
 			return fail(err)
 		}
 	}
-	page, next, err := counts.ListStandings(ctx, id, c.Shards, where, r.After, r.Most)
+	if r.Error != "" {
+		if err := c.failsWith(l.Errors, "$.devices.error", r.Error); err != nil {
+			return fail(err)
+		}
+	}
+	if r.Model != "" && r.After == "" {
+		if err := modelNamed(ctx, l.Manifest, id, "$.devices.model", r.Model); err != nil {
+			return fail(err)
+		}
+	}
+	page, next, err := l.Counts.ListStandings(ctx, id, c.Shards, where, r.After, r.Most)
 	if err != nil {
 		return fail(err)
 	}

@@ -46,7 +46,7 @@ func TestDevicesAreListed(t *testing.T) {
 				t.Fatal(err)
 			}
 			for {
-				page, err := campaign.ListDevices(t.Context(), w, w, "fall", ask)
+				page, err := w.lister().List(t.Context(), "fall", ask)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -69,17 +69,35 @@ func TestDevicesAreListed(t *testing.T) {
 			}
 		}
 	}
-	if _, err := campaign.ListDevices(t.Context(), w, w, "fall", event.ListRequest{Wave: "x", Most: 1}); err == nil ||
-		!strings.Contains(err.Error(), `["canary" "rest"]`) {
-		t.Errorf("a wave that there is not: %v", err)
+	for _, r := range []struct {
+		ask  event.ListRequest
+		told string
+	}{
+		{event.ListRequest{Wave: "x"}, `$.devices.wave: "x": a wave of the campaign: ["canary" "rest"]`},
+		{event.ListRequest{After: "x"}, `$.devices.after: "x"`},
+		{event.ListRequest{Error: "Download.Faild"},
+			`$.devices.error: "Download.Faild": one of Download.Failed Device.Busy Activate.Failed`},
+		{event.ListRequest{Error: event.CampaignHeld},
+			`$.devices.error: "Campaign.Held": one of Download.Failed Device.Busy Activate.Failed; a device that a ` +
+				`campaign holds has not failed, and is HELD`},
+		{event.ListRequest{Model: "M9"}, `$.devices.model: "M9": a model of the campaign: ["M0" "M1" "M2"]`},
+	} {
+		r.ask.Most = 1
+		_, err := w.lister().List(t.Context(), "fall", r.ask)
+		if err == nil || !strings.Contains(err.Error(), r.told) {
+			t.Errorf("%+v: %v, want %s", r.ask, err, r.told)
+		}
 	}
-	if _, err := campaign.ListDevices(t.Context(), w, w, "fall", event.ListRequest{After: "x", Most: 1}); err == nil ||
-		!strings.Contains(err.Error(), `$.devices.after: "x"`) {
-		t.Errorf("a page that there is not: %v", err)
-	}
-	if _, err := campaign.ListDevices(t.Context(), w, w, "no", event.ListRequest{Most: 1}); !errors.Is(err,
-		campaign.ErrNotFound) {
+	_, err := w.lister().List(t.Context(), "no", event.ListRequest{Most: 1})
+	if !errors.Is(err, campaign.ErrNotFound) {
 		t.Errorf("a campaign that there is not: %v", err)
+	}
+	if err := w.PutDocument(t.Context(), "fall", campaign.PlanDocument, []byte(`{}`)); err != nil { // of nobody
+		t.Fatal(err)
+	}
+	if page, err := w.lister().List(t.Context(), "fall", event.ListRequest{Model: "M9", Most: 1}); err != nil ||
+		len(page.Devices) != 0 {
+		t.Errorf("without models: %+v, %v", page, err)
 	}
 }
 

@@ -531,6 +531,33 @@ func TestAllMistakesOfAPayloadAreTold(t *testing.T) {
 	}
 }
 
+// TestWhatNoDeviceFailsWithHaltsNothing: one that is held has not failed, and what ends a job execution is a job's. It
+// is not told as a name that may be, and neither an operation of any names nor one that lists it has it.
+func TestWhatNoDeviceFailsWithHaltsNothing(t *testing.T) {
+	for _, what := range []string{`"images": [{"firmware": {"version": "2.0.0"}}]`, `"operation": "blink", "input": {"times": 1}`} {
+		forms := forms()
+		forms[0].Errors = []event.ErrorName{"Download.Failed", "Device.Refused", event.JobCanceled, event.JobHeld,
+			event.JobTimedOut, event.CampaignHeld}
+		_, err := campaign.Parse([]byte(`{`+what+`, "targets": {"groups": ["g"]}, "attempts": 5,
+			"gate": {"haltOn": {"Campaign.Held": 1, "Job.Held": 1, "Job.TimedOut": 1, "Device.Refused": 1}},
+			"retry": [{"error": "Campaign.Held"}, {"error": "Download.Failed"}]}`), forms, "firmware")
+		problems, _ := errors.AsType[event.Problems](err)
+		var paths []string
+		for _, p := range problems {
+			paths = append(paths, p.Path)
+			allowed, hint, _ := strings.Cut(p.Allowed, ";")
+			held := strings.HasSuffix(p.Path, "Campaign.Held") || p.Value == "Campaign.Held"
+			if strings.Contains(allowed, "Held") || strings.Contains(hint, "HELD") != held {
+				t.Errorf("%+v", p)
+			}
+		}
+		want := "$.gate.haltOn.Campaign.Held $.gate.haltOn.Job.Held $.gate.haltOn.Job.TimedOut $.retry[0].error"
+		if got := strings.Join(paths, " "); got != want {
+			t.Errorf("%s: mistakes at %s, want %s", what, got, want)
+		}
+	}
+}
+
 // TestAnAlarmOfAGateIsThere: told where it is written, once; one in ALARM is noted.
 func TestAnAlarmOfAGateIsThere(t *testing.T) {
 	w := newWorld(t, 60)

@@ -190,17 +190,26 @@ func Parse(document []byte, forms []event.Form, images event.Operation) (Request
 // errorNames are those with which an operation fails; none are any.
 type errorNames struct{ known []event.ErrorName }
 
+// noFailures are errors with which no device of a campaign counts as failed: one that is held is HELD, and what ends
+// a job execution is a job's.
+var noFailures = []event.ErrorName{event.CampaignHeld, event.JobHeld, event.JobTimedOut}
+
 // allowed says what a name may be, "" if this is one.
-func (n errorNames) allowed(name string) string {
-	switch {
-	case len(n.known) == 0 && nameForm.MatchString(name), slices.Contains(n.known, event.ErrorName(name)):
+func (n errorNames) allowed(name string) (text string) {
+	known := slices.Contains(n.known, event.ErrorName(name)) || len(n.known) == 0 && nameForm.MatchString(name)
+	if known && !slices.Contains(noFailures, event.ErrorName(name)) {
 		return ""
-	case len(n.known) == 0:
-		return "the name of an error, as Verify.WrongVersion"
 	}
-	text := "one of"
-	for _, known := range n.known {
-		text += " " + string(known)
+	if text = "the name of an error, as Verify.WrongVersion"; len(n.known) > 0 {
+		text = "one of"
+		for _, known := range n.known {
+			if !slices.Contains(noFailures, known) {
+				text += " " + string(known)
+			}
+		}
+	}
+	if event.ErrorName(name) == event.CampaignHeld {
+		text += "; a device that a campaign holds has not failed, and is HELD"
 	}
 	return text
 }

@@ -377,7 +377,11 @@ func (w *world) driver() *campaign.Driver {
 func (w *world) controller() *campaign.Controller {
 	return &campaign.Controller{ControllerPorts: campaign.ControllerPorts{Store: w, Manifest: w, Counts: w, Flags: w,
 		Carrier: w, Callback: w, Now: w.clock, Errors: map[event.Operation][]event.ErrorName{
-			"firmware": {"Download.Failed", "Device.Busy"}}}}
+			"firmware": {"Download.Failed", "Device.Busy", "Activate.Failed"}}}}
+}
+
+func (w *world) lister() *campaign.Lister {
+	return &campaign.Lister{Store: w, Manifest: w, Counts: w, Errors: w.controller().Errors}
 }
 
 func (w *world) create(payload string) campaign.Campaign {

@@ -170,6 +170,11 @@ func (f fleet) Find(ctx context.Context, t campaign.Targets, from campaign.Place
 	return nil, append(problems, more...), err
 }
 
+// failures are the names with which operations fail whose names are known.
+func failures() map[event.Operation][]event.ErrorName {
+	return map[event.Operation][]event.ErrorName{upgrade.Operation: upgrade.NewForm(nil, upgrade.Rules{}).Errors}
+}
+
 // asker is whom a proof proves.
 func asker(ctx context.Context, identities workflow.Identities, proof, subject string) (string, error) {
 	if proof == "" {
@@ -226,9 +231,7 @@ func verbs(ctx context.Context, env Env, cfg aws.Config, now func() time.Time, n
 	}}
 	if slices.Contains(which, event.VerbRetry) { // the others touch no device
 		controller.Manifest, controller.Carrier = p.manifest(), p.carrier(store)
-		controller.Errors = map[event.Operation][]event.ErrorName{
-			upgrade.Operation: upgrade.NewForm(nil, upgrade.Rules{}).Errors,
-		}
+		controller.Errors = failures()
 	}
 	identities, err := workflowsts.New(ctx, cfg, p.now)
 	p.failed(err)
@@ -279,6 +282,7 @@ func NewDescribeCampaign(ctx context.Context, env Env, cfg aws.Config, now func(
 	p := newParts(ctx, env, cfg, now)
 	store, records, manifest := p.store(), p.campaigns(), p.manifest()
 	flags := p.flagsOf(store)
+	lister := &campaign.Lister{Store: records, Manifest: manifest, Counts: store, Errors: failures()}
 	if err := p.err("describe-campaign"); err != nil {
 		return nil, err
 	}
@@ -288,7 +292,7 @@ func NewDescribeCampaign(ctx context.Context, env Env, cfg aws.Config, now func(
 			return DescribedCampaigns{Campaigns: all}, named(err)
 		}
 		if r.Devices != nil {
-			page, err := listDevices(ctx, records, store, r, p.now)
+			page, err := listDevices(ctx, lister, store, r, p.now)
 			if err != nil {
 				p.logger(ctx, logCampaign, r.Campaign).Error("not listed", "error", err.Error())
 				return DescribedCampaigns{}, named(err)
@@ -305,12 +309,12 @@ func NewDescribeCampaign(ctx context.Context, env Env, cfg aws.Config, now func(
 }
 
 // listDevices is a page of a campaign's devices, with what those wait for that have not begun, if that is asked.
-func listDevices(ctx context.Context, records campaign.Store, store *workflowdb.Store, r event.DescribeCampaignRequest,
-	now func() time.Time) (campaign.Devices, error) {
+func listDevices(ctx context.Context, lister *campaign.Lister, store *workflowdb.Store,
+	r event.DescribeCampaignRequest, now func() time.Time) (campaign.Devices, error) {
 	if err := r.Devices.Check(); err != nil {
 		return campaign.Devices{}, err
 	}
-	page, err := campaign.ListDevices(ctx, records, store, r.Campaign, *r.Devices)
+	page, err := lister.List(ctx, r.Campaign, *r.Devices)
 	if err != nil || !r.Devices.Why {
 		return page, err
 	}
