@@ -35,11 +35,19 @@ var (
 	ErrNoIndex = errors.New("fleet indexing does not index what this needs")
 )
 
+// NoCampaign is ErrNotFound of a campaign.
+type NoCampaign struct{ ID event.CampaignID }
+
+func (e NoCampaign) Error() string { return "there is no campaign " + string(e.ID) }
+
+// Is reports whether it is what was asked for.
+func (e NoCampaign) Is(target error) bool { return target == ErrNotFound }
+
 // Store keeps records. Reads are strongly consistent.
 type Store interface {
 	// Create stores a campaign that is not there; ErrExists.
 	Create(ctx context.Context, c Campaign) error
-	// Load reads one; ErrNotFound.
+	// Load reads one; NoCampaign.
 	Load(ctx context.Context, id event.CampaignID) (Campaign, error)
 	// Save replaces one that is at c.Rev, which it raises, and appends to its log what
 	// was done; ErrChanged.

@@ -56,7 +56,7 @@ func named(err error) error {
 		return nil
 	}
 	var problems event.Problems
-	name := TypeTransient
+	name, text := TypeTransient, err.Error()
 	switch f, ok := event.AsFailure(err); {
 	case ok:
 		name = string(f.Name)
@@ -66,6 +66,9 @@ func named(err error) error {
 		name = TypeJobOver
 	case errors.Is(err, campaign.ErrNotFound):
 		name = TypeNoCampaign
+		if none, ok := errors.AsType[campaign.NoCampaign](err); ok {
+			text = none.Error() // where it was looked for is in the log
+		}
 	case errors.Is(err, campaign.ErrConflict):
 		name = TypeCampaignTaken
 	case errors.Is(err, campaign.ErrOver):
@@ -85,5 +88,5 @@ func named(err error) error {
 	case isPermanent(err):
 		name = TypePermanent
 	}
-	return messages.InvokeResponse_Error{Message: err.Error(), Type: name}
+	return messages.InvokeResponse_Error{Message: text, Type: name}
 }

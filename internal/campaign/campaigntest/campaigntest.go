@@ -68,7 +68,7 @@ func (m *Memory) Load(_ context.Context, id event.CampaignID) (c campaign.Campai
 	defer m.mu.Unlock()
 	r, ok := m.records[id]
 	if !ok {
-		return c, campaign.ErrNotFound
+		return c, campaign.NoCampaign{ID: id}
 	}
 	err = json.Unmarshal(r.text, &c)
 	c.Rev, c.Token = r.rev, r.token
@@ -186,6 +186,7 @@ func Stores(t *testing.T, s campaign.Store) {
 	}
 	_, err := s.Load(ctx, "fall")
 	must(err, campaign.ErrNotFound)
+	must(err, campaign.NoCampaign{ID: "fall"})
 	c := campaign.Campaign{
 		ID: "fall", Hash: "h", State: campaign.Running, Created: at, By: "me", Total: 3, Shards: 4,
 		Request: campaign.Request{Rate: 10, Priority: 7}, Documents: []json.RawMessage{json.RawMessage(`{"a":1}`)},

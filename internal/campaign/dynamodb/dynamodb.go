@@ -160,7 +160,7 @@ func (st *Store) Load(ctx context.Context, id event.CampaignID) (c campaign.Camp
 		return fail(err)
 	}
 	if len(out.Item) == 0 {
-		return fail(campaign.ErrNotFound)
+		return campaign.Campaign{}, campaign.NoCampaign{ID: id}
 	}
 	if v, err := number(out.Item, "v"); err != nil || v != form {
 		return fail(fmt.Errorf("the record is of form %d; this program reads form %d: %w", v, form, err))
