@@ -528,10 +528,10 @@ func TestMetricsAreOurs(t *testing.T) {
 		metrics.DevicesFinished: metrics.Result, metrics.Failures: metrics.Reason,
 		metrics.PhaseReached: metrics.Phase, metrics.PhaseDuration: metrics.Phase,
 		metrics.JobExecutions: metrics.Status, metrics.RefusedRecords: metrics.Reason,
-		metrics.CampaignsEnded: metrics.Result, metrics.CampaignsStopped: "",
+		metrics.CampaignsHalted: "", metrics.CampaignsStopped: "",
 	}
 	values := map[string][]string{
-		metrics.Result: append(slices.Clone(metrics.Results), metrics.CampaignResults...),
+		metrics.Result: metrics.Results,
 		metrics.Phase:  upgrade.Phases(),
 		metrics.Status: append(slices.Clone(metrics.Results), string(event.StatusRemoved)),
 		metrics.Reason: append(slices.Clone(upgrade.Reasons()), event.RefusedTopic, event.RefusedClient,

@@ -160,10 +160,9 @@ func upgradeAlarms(p *parameters) []alarm {
 		},
 		{
 			id: "CampaignHaltedAlarm", name: "campaign-halted", periods: 1,
-			description: "A campaign was halted by the gate of a wave: fleetstep campaign describe says why, and" +
-				" which devices failed first.",
-			metrics: []any{returned(query("m1", metricsNamespace, metrics.CampaignsEnded, "Sum", minutes5,
-				map[string]string{metrics.Result: metrics.Halted}))},
+			description: "A campaign has halted. Devices in danger may still be at work: fleetstep campaign describe" +
+				" says why, and which devices failed first.",
+			metrics:    []any{returned(query("m1", metricsNamespace, metrics.CampaignsHalted, "Sum", minutes5, nil))},
 			comparison: "GreaterThanThreshold", threshold: jsii.Number(0),
 		},
 		{

@@ -139,6 +139,49 @@ func TestABadImageHaltsInTheCanary(t *testing.T) {
 	}
 }
 
+// TestAHaltIsToldOnce: a step that is taken again, because it failed or its execution was redriven, tells nobody
+// again; one that failed before it told does.
+func TestAHaltIsToldOnce(t *testing.T) {
+	w := newWorld(t, 60)
+	c := w.create(three)
+	lost := errors.New("nobody heard it")
+	in := campaign.StepInput{Step: campaign.StepClose, Campaign: c.ID, Next: campaign.NextHalt, Why: "two failed",
+		Token: "t0", Entered: noon}
+	for i, at := range []struct {
+		in    campaign.StepInput
+		fails bool
+		told  int
+	}{
+		{in: in, fails: true},
+		{in: in, told: 1}, // the same attempt, as a client's retry makes it
+		{in: in, told: 1},
+		{in: retried(in, 1), told: 1},
+		{in: redriven(in, 1), told: 1},
+	} {
+		w.deaf = nil
+		if at.fails {
+			w.deaf = lost
+		}
+		_, err := w.machine().Take(t.Context(), at.in)
+		if at.fails != errors.Is(err, lost) || !at.fails && err != nil {
+			t.Fatalf("%d: %v", i, err)
+		}
+		if got := w.told(); len(got) != at.told || at.told > 0 && got[0] != campaign.NoticeHalting {
+			t.Fatalf("%d: told %q", i, got)
+		}
+	}
+}
+
+func retried(in campaign.StepInput, n int) campaign.StepInput {
+	in.Retry, in.Token = n, event.TaskToken(fmt.Sprint("retry-", n))
+	return in
+}
+
+func redriven(in campaign.StepInput, n int) campaign.StepInput {
+	in.Redrive, in.Entered, in.Token = n, in.Entered.Add(time.Hour), event.TaskToken(fmt.Sprint("redrive-", n))
+	return in
+}
+
 // TestAFewFailuresAreAskedAbout: not enough to halt, and too many to go on.
 func TestAFewFailuresAreAskedAbout(t *testing.T) {
 	for name, verb := range map[string]event.CampaignVerb{"and it goes on": event.VerbResumeCampaign,

@@ -256,13 +256,26 @@ func (m *Machine) wait(ctx context.Context, in StepInput, phase Phase) error {
 			}
 		}
 		// A device that does not come back keeps it from its end for an hour, or for days.
-		if c.State == Halting && !repeated {
-			if err := m.announce(ctx, c, NoticeHalting); err != nil {
+		if c.State == Halting && c.Told.IsZero() {
+			if c, err = m.tell(ctx, c); err != nil {
 				return err
 			}
 		}
 	}
 	return respond(ctx, m.Store, m.Callback, c)
+}
+
+// tell tells people that a campaign has halted, and notes that it has: the step may be taken again.
+func (m *Machine) tell(ctx context.Context, c Campaign) (Campaign, error) {
+	if err := m.announce(ctx, c, NoticeHalting); err != nil {
+		return c, err
+	}
+	return change(ctx, m.Store, c.ID, func(c *Campaign) ([]Entry, error) {
+		if c.Told.IsZero() {
+			c.Told = m.Now()
+		}
+		return nil, nil
+	})
 }
 
 // Plain has a text that ends with the cause of a failed task say it in words. Of a function's error Step Functions has

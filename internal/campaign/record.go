@@ -72,6 +72,7 @@ type Campaign struct {
 	HaltedIn     string                  `json:"haltedIn,omitempty"`
 	Ended        time.Time               `json:"ended,omitzero"`
 	Closing      time.Time               `json:"closing,omitzero"` // since when what has begun comes to its end
+	Told         time.Time               `json:"told,omitzero"`    // when people were told that it has halted
 	Last         map[string]int          `json:"last,omitempty"`   // admitted by the last tick, by model
 	Gone         *Gone                   `json:"gone,omitempty"`   // its execution, before it was over itself
 }

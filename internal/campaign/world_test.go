@@ -49,6 +49,7 @@ type world struct {
 	alarms    map[string]campaign.Alarm
 	blind     error // of the alarms
 	flagless  error // of setting the flag
+	deaf      error // of the bulletin
 	onNotice  func(campaign.Notice)
 	unstarted error // of starting the execution
 	// executions are those that do not run, by their ARN, and redriven how often one was redriven.
@@ -300,6 +301,9 @@ func (w *world) Redrive(_ context.Context, arn string) error {
 
 // Announce implements campaign.Bulletin.
 func (w *world) Announce(_ context.Context, n campaign.Notice) error {
+	if w.deaf != nil {
+		return w.deaf
+	}
 	w.notices = append(w.notices, n)
 	if w.onNotice != nil {
 		w.onNotice(n)

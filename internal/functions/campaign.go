@@ -360,6 +360,21 @@ func describe(ctx context.Context, records campaign.Store, manifest campaign.Man
 	return report, err
 }
 
+// halts counts the campaigns of which people are told that they have halted.
+type halts struct {
+	campaign.Bulletin
+	emf *emf
+}
+
+// Announce implements campaign.Bulletin.
+func (h halts) Announce(ctx context.Context, n campaign.Notice) error {
+	err := h.Bulletin.Announce(ctx, n)
+	if err == nil && n.Event == campaign.NoticeHalting {
+		h.emf.count(metrics.CampaignsHalted, "", "")
+	}
+	return err
+}
+
 // NewRunCampaign wires run-campaign.
 func NewRunCampaign(ctx context.Context, env Env, cfg aws.Config, now func() time.Time) (RunCampaign, error) {
 	p := newParts(ctx, env, cfg, now)
@@ -367,7 +382,7 @@ func NewRunCampaign(ctx context.Context, env Env, cfg aws.Config, now func() tim
 	topic := campaignsns.New(sns.NewFromConfig(p.cfg, jobssns.Options), p.must(environment.CampaignTopic))
 	machine := &campaign.Machine{MachinePorts: campaign.MachinePorts{
 		Store: p.campaigns(), Manifest: p.manifest(), Counts: store, Flags: p.flagsOf(store), Alarms: p.alarms(),
-		Callback: p.answers(), Bulletin: topic, Now: p.now,
+		Callback: p.answers(), Bulletin: halts{topic, p.emf}, Now: p.now,
 	}}
 	if err := p.err("run-campaign"); err != nil {
 		return nil, err
@@ -378,9 +393,6 @@ func NewRunCampaign(ctx context.Context, env Env, cfg aws.Config, now func() tim
 		if err != nil {
 			log.Error("step not taken", "error", err.Error())
 			return answer, named(err)
-		}
-		if in.Step == campaign.StepReport {
-			p.emf.count(metrics.CampaignsEnded, metrics.Result, answer.Next)
 		}
 		log.Info("step taken", "next", answer.Next, "why", answer.Why)
 		return answer, nil

@@ -67,6 +67,7 @@ func TestAlarmsOfOurMetrics(t *testing.T) {
 		{"an execution is found over that had not reported", "stuck-upgrades",
 			[]datum{{metrics.UpgradesUnreported, "", "", 1}}, "ALARM"},
 		{"upgrades fail, and it is reported", "stuck-upgrades", []datum{finished(metrics.Failed, 10)}, "OK"},
+		{"a campaign halts", "campaign-halted", []datum{{metrics.CampaignsHalted, "", "", 1}}, "ALARM"},
 		{"the clock finds a campaign without its execution", "campaign-stopped",
 			[]datum{{metrics.CampaignsStopped, "", "", 1}}, "ALARM"},
 		{"records are refused", "refused-records", []datum{{metrics.RefusedRecords, metrics.Reason, words.RefusedOwner,

@@ -32,7 +32,7 @@ const (
 	EventsUntold       = "EventsUntold"       // count: domain events that could not be published
 	DevicesOnboarded   = "DevicesOnboarded"   // count; Result = one of Results
 	Ticks              = "Ticks"              // count: minutes of which the tick did the work
-	CampaignsEnded     = "CampaignsEnded"     // count; Result = one of CampaignResults
+	CampaignsHalted    = "CampaignsHalted"    // count, when people are told: devices in danger are still at work
 	// count, each minute: campaigns whose execution has ended before them, and does not go on yet
 	CampaignsStopped = "CampaignsStopped"
 )
@@ -58,16 +58,6 @@ const (
 	TimedOut  = string(event.StatusTimedOut)
 	Canceled  = string(event.StatusCanceled)
 )
-
-// Values of Result of CampaignsEnded.
-const (
-	Completed = "COMPLETED"
-	Halted    = "HALTED"
-	Aborted   = "ABORTED"
-)
-
-// CampaignResults lists the values of Result of CampaignsEnded.
-var CampaignResults = []string{Completed, Halted, Aborted}
 
 // Results lists the values of Result.
 var Results = []string{Succeeded, Failed, Rejected, TimedOut, Canceled}
