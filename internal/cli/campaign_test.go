@@ -52,6 +52,11 @@ func TestEachVerbOfACampaignIsAsked(t *testing.T) {
 			"campaign fall: retry of 2 devices; 0 were left as they are\n"},
 		{"abort fall --why bad", "abort-campaign", event.CampaignRequest{Verb: "abort", Why: "bad"},
 			`{"changed": true}`, "campaign fall: abort\n"},
+		{"abort fall --why bad", "abort-campaign", event.CampaignRequest{Verb: "abort", Why: "bad"},
+			`{"changed": false, "state": "ABORTED"}`, "campaign fall: abort: nothing to do\n"},
+		{"abort fall --why bad", "abort-campaign", event.CampaignRequest{Verb: "abort", Why: "bad"},
+			`{"changed": false, "state": "HALTING"}`,
+			"campaign fall: abort: nothing to do, it was halted: no device begins, and it ends as HALTED\n"},
 	} {
 		r := run(t, setup{answers: map[string][]answer{invoking(c.function): ok(c.answer)}},
 			append([]string{"campaign"}, strings.Fields(c.args)...)...)

@@ -147,6 +147,9 @@ func campaignVerb(env *Env, v verb) *cobra.Command {
 		if !done.Changed {
 			text += ": nothing to do"
 		}
+		if !done.Changed && v.verb == event.VerbAbort && done.State == "HALTING" {
+			text += ", it was halted: no device begins, and it ends as HALTED"
+		}
 		if done.Unlisted > 0 {
 			text += fmt.Sprintf("; %d more have failed that the list does not show yet: repeat it in a moment",
 				done.Unlisted)
