@@ -364,7 +364,8 @@ func TestJobList(t *testing.T) {
 	if err := json.Unmarshal([]byte(r.out), &jobs); err != nil || len(jobs) != 2 || jobs[1].JobId != "fw-1" {
 		t.Errorf("%v: %s", err, r.out)
 	}
-	r = run(t, setup{answers: map[string][]answer{"GET /jobs?status=CANCELED": ok(`{"jobs":[]}`)}}, "job", "list", "--status", "CANCELED", "--json")
+	r = run(t, setup{answers: map[string][]answer{"GET /jobs?status=CANCELED": ok(`{"jobs":[]}`)}}, "job", "list",
+		"--status", "canceled", "--json")
 	if r.code != 0 || r.out != "[]\n" {
 		t.Errorf("of none: exit code %d, %s, %q", r.code, r.text, r.out)
 	}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -25,7 +26,8 @@ func jobList(env *Env) *cobra.Command {
 				return err
 			}
 			jobs := []types.JobSummary{}
-			pages := iot.NewListJobsPaginator(api, &iot.ListJobsInput{Status: types.JobStatus(status)})
+			in := &iot.ListJobsInput{Status: types.JobStatus(strings.ToUpper(status))}
+			pages := iot.NewListJobsPaginator(api, in)
 			for pages.HasMorePages() {
 				page, err := pages.NextPage(c.Context())
 				if err != nil {
