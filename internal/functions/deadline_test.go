@@ -73,7 +73,7 @@ func TestWhatCreateJobAcceptsFits(t *testing.T) {
 	if err := json.Unmarshal([]byte(statemachines.FirmwareUpgrade), &machine); err != nil {
 		t.Fatal(err)
 	}
-	pauses := []float64{10, 30, 120, 300, 600} // of Backoff, at the longest
+	pauses := []float64{10, 60, 180, 300, 600, 600, 600} // of Backoff, at the longest
 	flow := upgrade.New("")
 	accepted, most := 0, 0.0
 	rapid.Check(t, func(t *rapid.T) {
@@ -204,9 +204,9 @@ func TestWhatCreateJobAcceptsFits(t *testing.T) {
 			for _, c := range s.Catch {
 				switch {
 				case slices.Contains(c.ErrorEquals, "Next.Download") &&
-					(visits["Download"] >= 6 || visits["Download"]-visits["Backoff"] >= 4),
-					slices.Contains(c.ErrorEquals, "Next.Backoff") && visits["Download"] >= 6,
-					slices.Contains(c.ErrorEquals, "Next.Renewal") && (renewed || visits["Download"] >= 6),
+					(visits["Download"] >= 8 || visits["Download"]-visits["Backoff"] >= 4),
+					slices.Contains(c.ErrorEquals, "Next.Backoff") && visits["Download"] >= 8,
+					slices.Contains(c.ErrorEquals, "Next.Renewal") && (renewed || visits["Download"] >= 8),
 					slices.Contains(c.ErrorEquals, "Next.Activate") && (passes >= 3 || name == "Verify" && passes > 0),
 					slices.Contains(c.ErrorEquals, "Next.Window") && (before == "AwaitWindow" ||
 						req.Activation.Window == nil),

@@ -97,7 +97,7 @@ var mutations = []mutation{
 	},
 	{
 		"backoff", "a download that was not served is asked for again at once",
-		[]edit{{templateJSON, `[10, 30, 120, 300, 600]`, `[0, 0, 0, 0, 0]`}}, "job", "impaired=0.1", 4,
+		[]edit{{templateJSON, `[10, 60, 180, 300, 600]`, `[0, 0, 0, 0, 0]`}}, "job", "impaired=0.1", 13,
 	},
 	{
 		"patience", "a function that meets a service in trouble is tried for a minute only", []edit{{

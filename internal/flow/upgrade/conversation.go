@@ -35,8 +35,8 @@ const (
 const mostTries = 4
 
 // mostDownloads is how often a download is asked for in one execution: also where whoever has the image could not
-// serve it. The pauses of Backoff between six of them outlive a trouble of eight minutes.
-const mostDownloads = 6
+// serve it. The pauses of Backoff between eight of them outlive a trouble of a quarter of an hour.
+const mostDownloads = 8
 
 // mostFaults is how often one try of a step gives its command again after the device
 // has told that it failed and a look shows that it may be well next time.

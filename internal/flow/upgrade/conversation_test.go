@@ -983,7 +983,7 @@ func TestConversations(t *testing.T) {
 			return c.on(c.shows(with("DownloadFailed")))
 		}, "Download.Failed"},
 		{"was refused it in its last try", upgrade.AwaitReport, func(c *talk) event.Move {
-			c.set("download", upgrade.Accepted{CommandKey: d, Pass: 6, At: noon}).begun()
+			c.set("download", upgrade.Accepted{CommandKey: d, Pass: 8, At: noon}).begun()
 			c.then(news(event.KindTransferComplete, d, forbidden))
 			return c.on(c.shows(with("DownloadFailed")))
 		}, "Download.Failed"},
@@ -1011,7 +1011,7 @@ func TestConversations(t *testing.T) {
 			return c.on(c.shows(old))
 		}, "Download.Failed"},
 		{"was not served it in its last try", upgrade.AwaitReport, func(c *talk) event.Move {
-			c.set("download", upgrade.Accepted{CommandKey: d, Pass: 6, At: noon}).begun()
+			c.set("download", upgrade.Accepted{CommandKey: d, Pass: 8, At: noon}).begun()
 			c.then(news(event.KindTransferComplete, d, unserved))
 			return c.on(c.shows(with("DownloadFailed")))
 		}, "Download.Failed"},
@@ -1131,7 +1131,7 @@ func TestConversations(t *testing.T) {
 		{"shows at a retry that it failed", upgrade.AwaitReport, func(c *talk) event.Move {
 			c.again().begin()
 			return c.on(c.shows(with("DownloadFailed")))
-		}, "Next.Download"},
+		}, "Next.Backoff"},
 
 		// Verify.
 		{"looks", upgrade.Verify, func(c *talk) event.Move { return c.begin() }, "get look@0"},

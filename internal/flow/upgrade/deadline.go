@@ -23,7 +23,7 @@ const (
 const mostTroubles = 8
 
 // backsOff is how long the pauses of Backoff may take together, in seconds.
-const backsOff = 10 + 30 + 120 + 300 + 600
+const backsOff = 10 + 60 + 180 + 300 + 3*600
 
 // dayOfWindow is the longest wait for an activation window, that for its beginning
 // and that for its end together: of one that has just ended.

@@ -166,7 +166,10 @@ func (s turn) reportLook(ev event.DeviceEvent) event.Move {
 		return s.activateAgain(v, i, "the device restarted before it activated image %s", i.Path)
 	case !complete && s.m.Activate == "" && (restarted || why == forLook && broken(i) != "" &&
 		i.Status != s.m.Target.Status):
-		if s.m.interruptible() {
+		switch {
+		case !restarted && s.m.servable(): // it did not say why; whoever has the image may not have served it
+			return s.fail(NextBackoff, "image %s is %s, without a word", i.Path, i.Status)
+		case restarted && s.m.interruptible():
 			return s.fail(NextDownload, "the device restarted in the middle of the download")
 		}
 		return s.failWith(v, DownloadFailed, "interrupted %d times, not served %d times (image is %s)",
