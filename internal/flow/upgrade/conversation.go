@@ -149,6 +149,7 @@ func (f *Flow) Begin(_ context.Context, t event.Turn, step event.StepInput) (eve
 	if m.Resumed, err = readResumption(step.Input); err != nil {
 		return event.Move{}, err
 	}
+	m.Refused += m.Resumed.Refused
 	for _, q := range t.Quirks { // those that are not known are a later program's
 		m.Quirks = append(m.Quirks, quirk.Quirk(q))
 	}
@@ -166,6 +167,8 @@ func (f *Flow) Begin(_ context.Context, t event.Turn, step event.StepInput) (eve
 		switch {
 		case (step.Step == Download || step.Step == Verify) && in.Download != nil:
 			m.Passes = in.Download.Pass
+		case step.Step == Download:
+			m.Passes = m.Resumed.Downloads
 		case step.Step == Activate && in.Activate != nil:
 			m.Passes = in.Activate.Pass
 		case step.Step == Activate:

@@ -173,6 +173,12 @@ func (c *talk) resumed() *talk {
 	return c
 }
 
+// resumedAfter has a lap behind it that left something else.
+func (c *talk) resumedAfter(resume string) *talk {
+	c.in.Lap, c.in.Resume = 1, json.RawMessage(resume)
+	return c
+}
+
 // quirks has the device's model have them.
 func (c *talk) quirks(quirks ...quirk.Quirk) *talk {
 	i := c.results["inspect"].(upgrade.Inspection)
@@ -514,6 +520,14 @@ func TestConversations(t *testing.T) {
 			c.turn.Device.Facts = map[string]string{event.FactZone: "CET-1CEST,M3.5.0,M10.5.0/3"}
 			return c.window().begin()
 		}, `park, gated {"v":1}`},
+		{"counts the downloads of the laps before", upgrade.Download, func(c *talk) event.Move {
+			c.resumedAfter(`{"downloads":6,"refused":5}`).begin()
+			move := c.on(c.taken())
+			if a, ok := move.Done.(upgrade.Accepted); !ok || a.Pass != 7 {
+				c.t.Errorf("accepted %+v", move.Done)
+			}
+			return move
+		}, "accepted " + d + " 4500"},
 		{"does not wait, activation apart", upgrade.Download, func(c *talk) event.Move {
 			return c.window().separate().begin()
 		}, "operate 2.Download(), once"},
@@ -1008,6 +1022,17 @@ func TestConversations(t *testing.T) {
 		{"was interrupted four times, and not served once", upgrade.AwaitReport, func(c *talk) event.Move {
 			c.set("download", upgrade.Accepted{CommandKey: d, Pass: 5, At: noon}).set("refused", 1).begun()
 			c.then(booted)
+			return c.on(c.shows(old))
+		}, "Download.Failed"},
+		{"was not served it in its last try, the laps before included", upgrade.AwaitReport, func(c *talk) event.Move {
+			c.resumedAfter(`{"downloads":6,"refused":5}`).set("refused", 1)
+			c.set("download", upgrade.Accepted{CommandKey: d, Pass: 8, At: noon}).begun()
+			c.then(news(event.KindTransferComplete, d, unserved))
+			return c.on(c.shows(with("DownloadFailed")))
+		}, "Download.Failed"},
+		{"was interrupted four times, the laps before included", upgrade.AwaitReport, func(c *talk) event.Move {
+			c.resumedAfter(`{"downloads":4,"refused":1}`)
+			c.set("download", upgrade.Accepted{CommandKey: d, Pass: 5, At: noon}).begun().then(booted)
 			return c.on(c.shows(old))
 		}, "Download.Failed"},
 		{"was not served it in its last try", upgrade.AwaitReport, func(c *talk) event.Move {
@@ -1596,6 +1621,16 @@ func TestHold(t *testing.T) {
 		{upgrade.Download, func(c *talk) *talk { return c.window() }, event.Park{Gated: true, Resume: json.RawMessage(`{"v":1}`)}},
 		{upgrade.Download, func(c *talk) *talk { return c.window().separate() }, event.Park{Resume: json.RawMessage(`{"v":1}`)}},
 		{upgrade.Download, func(c *talk) *talk { return c.resumed() }, event.Park{Resume: json.RawMessage(`{"v":1,"passes":2}`)}},
+		{upgrade.Download, func(c *talk) *talk {
+			return c.resumedAfter(`{"downloads":3,"refused":2}`)
+		}, event.Park{Resume: json.RawMessage(`{"v":1,"downloads":3,"refused":2}`)}},
+		{upgrade.Download, func(c *talk) *talk {
+			return c.resumedAfter(`{"downloads":3,"refused":2}`).set("refused", 1).
+				set("download", upgrade.Accepted{CommandKey: "x", Pass: 5, At: noon})
+		}, event.Park{Resume: json.RawMessage(`{"v":1,"downloads":5,"refused":3}`)}},
+		{upgrade.Inspect, func(c *talk) *talk {
+			return c.resumedAfter(`{"downloads":3,"refused":2}`)
+		}, event.Park{Resume: json.RawMessage(`{"v":1,"downloads":3,"refused":2}`)}},
 		{upgrade.Activate, func(c *talk) *talk { return c.separate() }, event.Park{Resume: json.RawMessage(`{"v":1,"staged":"` + image2 + `"}`)}},
 	} {
 		talk := c.talk(newTalk(t, c.step))

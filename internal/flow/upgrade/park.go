@@ -28,6 +28,9 @@ type resumption struct {
 	Staged string `json:"staged,omitempty"`
 	// Passes is how often it was activated in vain.
 	Passes int `json:"passes,omitempty"`
+	// Downloads is how often the device was told to download, Refused how many of these were not served.
+	Downloads int `json:"downloads,omitempty"`
+	Refused   int `json:"refused,omitempty"`
 	// Soaking is what the steps have found of an upgrade that soaks: the next lap verifies
 	// once more, and does nothing else.
 	Soaking *results `json:"soaking,omitempty"`
@@ -54,9 +57,12 @@ func readResumption(in event.ExecutionInput) (r resumption, err error) {
 
 // park is the end of this lap.
 func (s turn) park(staged bool) event.Park {
-	r := resumption{Passes: s.m.Resumed.Passes}
-	if staged {
+	r := resumption{Passes: s.m.Resumed.Passes, Downloads: s.m.Resumed.Downloads, Refused: s.m.Refused}
+	switch {
+	case staged:
 		r = resumption{Staged: s.m.Target.Path, Passes: s.m.Passes}
+	case s.t.Step == Download:
+		r.Downloads = s.m.Passes
 	}
 	return event.Park{Gated: s.m.Window != nil && (staged || !s.m.separate()), Resume: r.save(plainResumption)}
 }
