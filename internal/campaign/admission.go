@@ -23,6 +23,70 @@ func (r Request) admissible(zone string, now time.Time) bool {
 	return !opens.After(now) && closes.Sub(now) > margin(closes.Sub(opens))
 }
 
+// opens is when devices of a zone may begin; now if they may.
+func (r Request) opens(zone string, now time.Time) time.Time {
+	if r.Start != nil && now.Before(*r.Start) {
+		now = *r.Start
+	}
+	w := r.window(zone)
+	if w == nil {
+		return now
+	}
+	opens, closes := w.Next(now)
+	if !opens.After(now) && closes.Sub(now) <= margin(closes.Sub(opens)) {
+		opens, _ = w.Next(closes)
+	}
+	if opens.Before(now) {
+		return now
+	}
+	return opens
+}
+
+// Opens is when the first devices of the wave that is on its way, or of the stage, may begin that were not asked yet;
+// nil if some may, and where nobody waits for a time.
+func (c Campaign) Opens(now time.Time) (first *time.Time) {
+	waves, r := c.Waves[min(c.Current, len(c.Waves)):], c.Request
+	switch {
+	case c.Phase == Staging && c.Stage != nil:
+		waves, r.Windows = c.Waves, nil // they are for what disturbs a device
+	case c.Phase == Admit && len(waves) > 0:
+		waves = waves[:1]
+	default:
+		return nil
+	}
+	for i, w := range waves {
+		for class, k := range w.Classes {
+			at := w.Cursors
+			if c.Phase == Staging {
+				at = c.Stage.Cursors[i]
+			}
+			if class >= len(at) || at[class] >= k.Count {
+				continue
+			}
+			opens := r.opens(k.Zone, now)
+			if !opens.After(now) {
+				return nil
+			}
+			if first == nil || opens.Before(*first) {
+				first = &opens
+			}
+		}
+	}
+	return first
+}
+
+// waits is for what a device waits that is staged; nil is for its wave.
+func (c *Campaign) waits(s event.Stood, now time.Time) *event.Waits {
+	if s.State != event.StandStaged || s.Wave >= len(c.Waves) || c.Waves[s.Wave].Began.IsZero() {
+		return nil
+	}
+	if until := c.Request.opens(s.Zone, now).UTC(); until.After(now) {
+		return &event.Waits{For: event.WaitsTime, Until: &until, Why: "it is staged, and its time comes at " +
+			until.Format(time.RFC3339)}
+	}
+	return &event.Waits{For: event.WaitsStart, Why: "it is staged, and its wave is on its way: it is about to go on"}
+}
+
 // models are devices at work, by model, over all campaigns of a stack.
 type models struct {
 	working map[string]int

@@ -98,6 +98,7 @@ type Lister struct {
 	Manifest Manifest
 	Counts   Counts
 	Errors   map[event.Operation][]event.ErrorName // see ControllerPorts
+	Now      func() time.Time
 }
 
 // List is a page of the devices of a campaign that a request names, which was checked. What it asks for and the
@@ -138,11 +139,15 @@ func (l *Lister) List(ctx context.Context, id event.CampaignID, r event.ListRequ
 	if err != nil {
 		return fail(err)
 	}
+	now := l.Now()
 	out := Devices{Campaign: id, Devices: make([]Listed, 0, len(page)), Next: next}
 	for _, s := range page {
 		l := Listed{Thing: s.Thing, State: s.State, Error: s.Error, Model: s.Model, Attempt: s.Attempt, At: s.At}
 		if s.Wave < len(c.Waves) {
 			l.Wave = c.Waves[s.Wave].Name
+		}
+		if r.Why {
+			l.Waits = c.waits(s, now)
 		}
 		out.Devices = append(out.Devices, l)
 	}

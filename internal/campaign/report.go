@@ -14,6 +14,7 @@ type Report struct {
 	Why         string           `json:"why,omitempty"`
 	HaltedIn    string           `json:"haltedIn,omitempty"`
 	Paused      bool             `json:"paused,omitempty"`
+	Opens       *time.Time       `json:"opens,omitempty"` // when somebody may begin, if nobody may now
 	Phase       Phase            `json:"phase,omitempty"` // what it waits for
 	Wave        string           `json:"wave,omitempty"`  // the current one
 	Created     time.Time        `json:"created"`

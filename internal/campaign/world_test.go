@@ -385,7 +385,7 @@ func (w *world) controller() *campaign.Controller {
 }
 
 func (w *world) lister() *campaign.Lister {
-	return &campaign.Lister{Store: w, Manifest: w, Counts: w, Errors: w.controller().Errors}
+	return &campaign.Lister{Store: w, Manifest: w, Counts: w, Errors: w.controller().Errors, Now: w.clock}
 }
 
 func (w *world) create(payload string) campaign.Campaign {

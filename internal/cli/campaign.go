@@ -98,6 +98,7 @@ type CampaignView struct {
 	CampaignID, State, Why, HaltedIn, Phase, Wave, By string
 
 	Paused    bool
+	Opens     *time.Time
 	Created   time.Time
 	Ended     *time.Time
 	Execution string `json:"executionArn"`
@@ -428,7 +429,7 @@ wait that do not begin: that they are away, that a job or another campaign is at
 		var waiting []ListedDevice
 		more := false
 		if why && !view.Over() {
-			if waiting, more, err = api.Waiting(c.Context(), args[0]); err != nil {
+			if waiting, more, err = api.Waiting(c.Context(), view); err != nil {
 				return err
 			}
 		}
@@ -485,6 +486,10 @@ func campaignReport(env *Env) *cobra.Command {
 func (c CampaignView) print(out io.Writer) {
 	fmt.Fprintln(out, c.line())
 	fmt.Fprintf(out, "created %s by %s\n", c.Created.UTC().Format(time.RFC3339), c.By)
+	if c.Opens != nil {
+		fmt.Fprintf(out, "no device begins before %s, by start, windows or blackout\n",
+			c.Opens.UTC().Format(time.RFC3339))
+	}
 	if b := c.Budget; b != nil {
 		fmt.Fprintf(out, "%d devices in danger, of a budget of %d\n", b.InDanger, b.Most)
 	}

@@ -152,9 +152,13 @@ func (p DevicesPage) rows(w io.Writer) {
 }
 
 // Waiting are the first devices of a campaign that wait, with what each waits for.
-func (c Campaigns) Waiting(ctx context.Context, id string) (all []ListedDevice, more bool, err error) {
-	for _, state := range []event.StandState{event.StandAdmitted, event.StandWaiting} {
-		page, _, err := c.Devices(ctx, id, event.ListRequest{State: state, Why: true, Most: explainedPage})
+func (c Campaigns) Waiting(ctx context.Context, of CampaignView) (all []ListedDevice, more bool, err error) {
+	states := []event.StandState{event.StandAdmitted, event.StandWaiting}
+	if of.Stage != nil {
+		states = append(states, event.StandStaged)
+	}
+	for _, state := range states {
+		page, _, err := c.Devices(ctx, of.CampaignID, event.ListRequest{State: state, Why: true, Most: explainedPage})
 		if err != nil {
 			return nil, false, err
 		}

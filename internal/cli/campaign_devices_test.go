@@ -109,6 +109,25 @@ these are the first that wait; see fleetstep campaign devices --why
 	}
 }
 
+// TestWhyStagedDevicesWaitIsSaid, and when somebody may begin.
+func TestWhyStagedDevicesWaitIsSaid(t *testing.T) {
+	const staged = `{"campaign": {"campaignId": "fall", "state": "RUNNING", "phase": "ADMIT", "wave": "canary",
+		"opens": "2026-11-23T01:00:00Z", "stage": {"planned": 3, "admitted": 3}, "devices": {"staged": 3}, "waves": []}}`
+	rg := func(thing string) string {
+		return `{"thingName": "` + thing + `", "state": "STAGED", "wave": "canary", "attempt": 1,
+			"at": "2026-11-22T11:00:00Z", "waits": {"for": "TIME", "why": "it is staged, and its time comes"}}`
+	}
+	r := run(t, setup{answers: map[string][]answer{invoking("describe-campaign"): ok(staged, devicesPageOf(""),
+		devicesPageOf(""), devicesPageOf("", rg("rg-1"), rg("rg-2")))}}, "campaign", "describe", "fall", "--why")
+	if r.code != 0 || !strings.HasSuffix(r.out, "waiting: 2 wait for their time (rg-1, rg-2)\n") ||
+		!strings.Contains(r.out, "\nno device begins before 2026-11-23T01:00:00Z, by start, windows or blackout\n") {
+		t.Errorf("code %d\n%s%s", r.code, r.out, r.text)
+	}
+	if got := asked(t, r.bodies); len(got) != 3 || got[2].State != event.StandStaged {
+		t.Errorf("asked %+v", got)
+	}
+}
+
 // TestARetryOfManyGoesOn until there are no more, and adds up.
 func TestARetryOfManyGoesOn(t *testing.T) {
 	answers := func() map[string][]answer {

@@ -282,7 +282,7 @@ func NewDescribeCampaign(ctx context.Context, env Env, cfg aws.Config, now func(
 	p := newParts(ctx, env, cfg, now)
 	store, records, manifest := p.store(), p.campaigns(), p.manifest()
 	flags := p.flagsOf(store)
-	lister := &campaign.Lister{Store: records, Manifest: manifest, Counts: store, Errors: failures()}
+	lister := &campaign.Lister{Store: records, Manifest: manifest, Counts: store, Errors: failures(), Now: p.now}
 	if err := p.err("describe-campaign"); err != nil {
 		return nil, err
 	}
@@ -299,7 +299,7 @@ func NewDescribeCampaign(ctx context.Context, env Env, cfg aws.Config, now func(
 			}
 			return DescribedCampaigns{Devices: &page}, nil
 		}
-		report, err := describe(ctx, records, manifest, store, flags, r)
+		report, err := describe(ctx, records, manifest, store, flags, r, p.now())
 		if err != nil {
 			p.logger(ctx, logCampaign, r.Campaign).Error("not described", "error", err.Error())
 			return DescribedCampaigns{}, named(err)
@@ -332,7 +332,8 @@ func listDevices(ctx context.Context, lister *campaign.Lister, store *workflowdb
 		if err != nil {
 			return page, err
 		}
-		if waits, ok := d.Waits(owner, flags, now()); ok {
+		waits, ok := d.Waits(owner, flags, now())
+		if ok && (waits.For != event.WaitsWave || one.Waits == nil) { // its wave may be on its way
 			one.Waits = &waits
 		}
 	}
@@ -340,7 +341,7 @@ func listDevices(ctx context.Context, lister *campaign.Lister, store *workflowdb
 }
 
 func describe(ctx context.Context, records campaign.Store, manifest campaign.Manifest, counts campaign.Counts,
-	flags campaign.Flags, r event.DescribeCampaignRequest) (campaign.Report, error) {
+	flags campaign.Flags, r event.DescribeCampaignRequest, now time.Time) (campaign.Report, error) {
 	c, err := records.Load(ctx, r.Campaign)
 	if err != nil {
 		return campaign.Report{}, err
@@ -354,6 +355,7 @@ func describe(ctx context.Context, records campaign.Store, manifest campaign.Man
 		return report, err
 	}
 	report.Paused = !c.State.Over() && (everything || own == event.ControlPaused)
+	report.Opens = c.Opens(now)
 	if r.Log {
 		report.Log, err = records.Log(ctx, r.Campaign)
 	}

@@ -261,7 +261,7 @@ func TestTwoCampaignsAtOnceUpgradeNobodyTwice(t *testing.T) {
 					continue // it is not there yet, or the stack has gone
 				}
 				second = v
-				waiting, _, err := api.Waiting(ctx, "second")
+				waiting, _, err := api.Waiting(ctx, v)
 				for _, d := range waiting {
 					if err == nil && d.Waits != nil && d.Waits.For == event.WaitsOwner {
 						behind[d.Waits.Behind]++
