@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -192,7 +193,7 @@ func TestTagsThatAreNone(t *testing.T) {
 			t.Fatal(err)
 		}
 		b, err := io.ReadAll(answer.Body)
-		if err = answer.Body.Close(); err != nil || answer.StatusCode != 400 ||
+		if err := errors.Join(err, answer.Body.Close()); err != nil || answer.StatusCode != 400 ||
 			!strings.Contains(string(b), "MalformedXML") {
 			t.Errorf("%s: %v %s %s", body, err, answer.Status, b)
 		}
