@@ -78,6 +78,7 @@ type memory struct {
 	BlockedAt  int             `json:"blockedAt,omitempty"` // Sends of the command that it refused so
 	Passes     int             `json:"passes,omitempty"`    // of Download or Activate before
 	Refused    int             `json:"refused,omitempty"`   // those of Download that were not served the image
+	Backs      bool            `json:"backs,omitempty"`     // its execution has a state Backoff; earlier ones do not
 	Inspection *Inspection     `json:"inspection,omitempty"`
 	Add        []device.Object `json:"add,omitempty"`    // Subscriptions, after others are removed
 	Repair     []device.Object `json:"repair,omitempty"` // after that
@@ -119,7 +120,22 @@ func (m memory) separate() bool {
 // interruptible reports whether a download that its device has interrupted may be asked for again, and servable
 // one that was not served.
 func (m memory) interruptible() bool { return m.servable() && max(m.Passes, 1)-m.Refused < mostTries }
-func (m memory) servable() bool      { return max(m.Passes, 1) < mostDownloads }
+
+func (m memory) servable() bool {
+	most := mostDownloads
+	if !m.Backs {
+		most = mostTries
+	}
+	return max(m.Passes, 1) < most
+}
+
+// later is the signpost to another download of an image that was not served.
+func (m memory) later() event.ErrorName {
+	if !m.Backs {
+		return NextDownload
+	}
+	return NextBackoff
+}
 
 func (m memory) single() bool { return m.Target.Path == m.Active.Path }
 
@@ -143,8 +159,7 @@ func (f *Flow) Begin(_ context.Context, t event.Turn, step event.StepInput) (eve
 	}
 	m := memory{
 		Document: in.document, Since: t.Now, Soaked: in.Soaked, Overdue: in.overdue(), Renewed: in.Renewed,
-		Refused: in.Refused,
-		Window:  step.Input.Window,
+		Refused: in.Refused, Backs: true, Window: step.Input.Window,
 	}
 	if m.Resumed, err = readResumption(step.Input); err != nil {
 		return event.Move{}, err

@@ -168,7 +168,7 @@ func (s turn) reportLook(ev event.DeviceEvent) event.Move {
 		i.Status != s.m.Target.Status):
 		switch {
 		case !restarted && s.m.servable(): // it did not say why; whoever has the image may not have served it
-			return s.fail(NextBackoff, "image %s is %s, without a word", i.Path, i.Status)
+			return s.fail(s.m.later(), "image %s is %s, without a word", i.Path, i.Status)
 		case restarted && s.m.interruptible():
 			return s.fail(NextDownload, "the device restarted in the middle of the download")
 		}
@@ -225,7 +225,7 @@ func (s turn) failedTransfer(v view, i Image) event.Move {
 		return s.fail(NextRenewal, "%d %s", f.Code, f.Text)
 	}
 	if name == DownloadFailed && serverFailed.MatchString(f.Text) && s.m.servable() {
-		return s.fail(NextBackoff, "%d %s", f.Code, f.Text)
+		return s.fail(s.m.later(), "%d %s", f.Code, f.Text)
 	}
 	return s.failWith(v, name, "%d %s (image is %s)", f.Code, f.Text, i.Status)
 }
