@@ -3,9 +3,27 @@ package weather_test
 import (
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/fleetstep/fleetstep/internal/localcloud/scheduler"
 	"github.com/fleetstep/fleetstep/internal/localcloud/weather"
 )
+
+// TestARareTroubleIsNoEndlessOne: the calm between two spells of a tiny rate is longer than a time.Duration can be.
+func TestARareTroubleIsNoEndlessOne(t *testing.T) {
+	sched := scheduler.NewVirtual(1, time.Date(2026, 1, 5, 8, 0, 0, 0, time.UTC))
+	rates, err := weather.Parse("impaired=1e-300")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := weather.New(weather.Config{Scheduler: sched, Seed: 1, Rates: rates})
+	w.Begin()
+	for range 10 {
+		if w.DrawImpaired("sqs") || len(w.Events()) > 0 {
+			t.Fatalf("in trouble: %v", w.Events())
+		}
+	}
+}
 
 func TestWeatherIsDescribed(t *testing.T) {
 	bad, err := weather.Parse("bad")

@@ -125,7 +125,10 @@ type spell struct {
 
 // longestSpell is how long a service is in trouble at the most; an eighth of it is the least. How long the calm
 // between two spells is follows from the rate, which is the share of time that a service is in trouble.
-const longestSpell = 4 * time.Minute
+const (
+	longestSpell = 4 * time.Minute
+	longestCalm  = 10 * 365 * 24 * time.Hour // of rates for which it would be no time.Duration
+)
 
 // DrawImpaired counts a call to a service, and reports whether the service is in trouble, so that it refuses
 // every call.
@@ -165,7 +168,7 @@ func (w *Weather) DrawImpaired(service string) bool {
 // calm draws how long a service is well between two spells.
 func (w *Weather) calm(rate float64) time.Duration {
 	mean := float64(w.atMost(longestSpell)) * 9 / 16 * (1 - rate) / rate
-	return time.Duration(2 * mean * w.draws.Float64())
+	return time.Duration(min(2*mean*w.draws.Float64(), float64(longestCalm)))
 }
 
 // Invoked counts an invocation of a function: it could be killed, at each of its calls.
