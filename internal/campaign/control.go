@@ -476,15 +476,8 @@ func (w *Controller) retry(ctx context.Context, r event.CampaignRequest, who str
 	case c.State != Running && c.State != Held:
 		return fmt.Errorf("%w: %s", ErrNothingToDo, c.moment())
 	}
-	if r.Error != "" {
-		if err := c.failsWith(w.Errors, "$.error", r.Error); err != nil {
-			return err
-		}
-	}
-	if r.Model != "" && r.After == "" {
-		if err := modelNamed(ctx, w.Manifest, c.ID, "$.model", r.Model); err != nil {
-			return err
-		}
+	if err := c.may(ctx, w.Manifest, w.Errors, "$", r.Error, r.Model, r.After == ""); err != nil {
+		return err
 	}
 	where := event.Where{State: event.StandFailed, Error: r.Error, Wave: -1, Model: r.Model}
 	if r.Wave != "" {

@@ -92,6 +92,21 @@ func (c *Campaign) failsWith(all map[event.Operation][]event.ErrorName, path str
 	return nil
 }
 
+// may checks the error and the model by which devices are asked for, if they are; path is where they were given. The
+// model is looked for on the first page only.
+func (c *Campaign) may(ctx context.Context, manifest Manifest, all map[event.Operation][]event.ErrorName, path string,
+	name event.ErrorName, model string, first bool) error {
+	if name != "" {
+		if err := c.failsWith(all, path+".error", name); err != nil {
+			return err
+		}
+	}
+	if model != "" && first {
+		return modelNamed(ctx, manifest, c.ID, path+".model", model)
+	}
+	return nil
+}
+
 // Lister lists devices.
 type Lister struct {
 	Store    Store
@@ -125,15 +140,8 @@ func (l *Lister) List(ctx context.Context, id event.CampaignID, r event.ListRequ
 			return fail(err)
 		}
 	}
-	if r.Error != "" {
-		if err := c.failsWith(l.Errors, "$.devices.error", r.Error); err != nil {
-			return fail(err)
-		}
-	}
-	if r.Model != "" && r.After == "" {
-		if err := modelNamed(ctx, l.Manifest, id, "$.devices.model", r.Model); err != nil {
-			return fail(err)
-		}
+	if err := c.may(ctx, l.Manifest, l.Errors, "$.devices", r.Error, r.Model, r.After == ""); err != nil {
+		return fail(err)
 	}
 	page, next, err := l.Counts.ListStandings(ctx, id, c.Shards, where, r.After, r.Most)
 	if err != nil {

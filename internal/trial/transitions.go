@@ -41,16 +41,17 @@ func (t *Transitions) All() int { return t.all }
 
 // Each is the average of all executions that succeeded over so many upgrades, to two places; 0 of none.
 func (t *Transitions) Each(upgrades int) float64 {
-	if upgrades == 0 {
-		return 0
-	}
-	return math.Round(100*float64(t.all)/float64(upgrades)) / 100
+	return average(t.all, upgrades)
 }
 
 // PerUpgrade is the average so far, to two places; 0 of none.
 func (t *Transitions) PerUpgrade() float64 {
-	if t.upgrades == 0 {
+	return average(t.sum, t.upgrades)
+}
+
+func average(sum, of int) float64 {
+	if of == 0 {
 		return 0
 	}
-	return math.Round(100*float64(t.sum)/float64(t.upgrades)) / 100
+	return math.Round(100*float64(sum)/float64(of)) / 100
 }
